@@ -6,13 +6,16 @@ A contract test fails if a generated document is outdated.
 import json
 import re
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
 from producer_api.events.dialects.registry import DIALECTS
-from schemas.codec import SCHEMA_FILES
+from producer_api.events.fields import MAX_ID_CHARACTERS, MAX_JSON_BYTES
+from producer_api.http.body import MAX_EVENT_BYTES
+from producer_api.http.openapi import event_schema
+from schemas.codec import SCHEMA_FILES, ids_of, schema_text
 from schemas.event_types import EVENT_TYPES
 from schemas.reject_reasons import DeadLetterReason, RejectReason
 from schemas.settings import DATA_DIR_VARIABLE, GROUPS, PREFIX
@@ -68,11 +71,20 @@ def _event_reference() -> Iterator[str]:
         fields = ", ".join(f"`{name}`" for name in event_type.fields) or "none"
         routes = ", ".join(f"`{topic.name}`" for topic in event_type.routes)
         yield f"| `{event_type.name}` | {event_type.about} | {fields} | {routes} |"
+    yield from ("", "## Fields that a client sends", "")
+    yield "All but the three are optional, and null is the same as absent. An event has at most"
+    yield f"{MAX_EVENT_BYTES:,} bytes, an id at most {MAX_ID_CHARACTERS} characters. Other fields"
+    yield f"are kept as JSON in `extra`, together at most {MAX_JSON_BYTES:,} bytes. What was cut"
+    yield "or left out is named in `truncated`."
+    yield ""
+    yield from ("| field | type | description |", "|---|---|---|")
+    for name, schema in event_schema()["properties"].items():
+        yield f"| `{name}` | {_json_type(schema)} | {_cell(_with_members(schema))} |"
     yield from ("", "## The record in Kafka", "")
     yield "`RawEvent`, in Avro with the Confluent wire format: `0x00`, four bytes of schema id,"
-    yield "the record."
+    yield "the record. The table `events` in SQL has the same columns, and the position in Kafka."
     yield ""
-    yield from _record("raw_event.avsc")
+    yield from _record("RawEvent")
     yield from ("", "## Rejection reasons", "")
     yield from ("| code | status | message |", "|---|---|---|")
     for reason in RejectReason:
@@ -81,8 +93,21 @@ def _event_reference() -> Iterator[str]:
     yield ", ".join(f"`{reason.value}`" for reason in DeadLetterReason) + "."
 
 
-def _record(file: str) -> Iterator[str]:
-    schema = json.loads(files("schemas").joinpath("avro", file).read_text("utf-8"))
+def _json_type(schema: dict[str, Any]) -> str:
+    types: list[str] = []
+    for option in schema.get("anyOf", [schema]):
+        types += [option["type"]] if isinstance(option["type"], str) else option["type"]
+    return " or ".join(name for name in types if name != "null")
+
+
+def _with_members(schema: dict[str, Any]) -> str:
+    members = ", ".join(f"`{name}`" for name in schema.get("properties", ()))
+    return f"{schema['description']} Members: {members}." if members else schema["description"]
+
+
+def _record(name: str) -> Iterator[str]:
+    """Yield the fields of the newest schema of a record."""
+    schema = json.loads(schema_text(ids_of(name)[-1]))
     yield from ("| field | type | description |", "|---|---|---|")
     for field in schema["fields"]:
         yield f"| `{field['name']}` | {_type(field['type'])} | {_cell(field['doc'])} |"

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import sys
 from contextlib import suppress
 
 #: `M_MMAP_THRESHOLD` of glibc's `mallopt`, and its default.
@@ -16,7 +17,16 @@ gc.set_threshold(50_000, 20, 100)
 with suppress(AttributeError, OSError):  # another C library
     ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
 
-from headrace.cli.main import main  # noqa: E402 - after this
+
+def main() -> None:
+    """Run the command. Ctrl-C ends it without a traceback, also while it is imported."""
+    try:
+        from headrace.cli.main import main as run  # noqa: PLC0415 - after what is set above
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)  # the exit code that shells use for SIGINT
+
 
 if __name__ == "__main__":
     main()

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from schemas.operational_endpoints import allowed_methods
+from schemas.root_path import root_path_of
 from sinks.delivery.publisher import Unavailable
 from sinks.delivery.service import NotFound
 from sinks.delivery.subscription_spec import Invalid
@@ -103,7 +104,7 @@ def _routing_error(request: Request, error: Exception) -> ApiError:
         return ApiError(
             "method_not_allowed", f"{path} supports {allowed}, not {method}", allow=allowed
         )
-    return not_found(request)
+    return not_found(request, f"; the paths are documented at {root_path_of(request.scope)}/docs")
 
 
 class NoResponse(Response):
@@ -166,9 +167,9 @@ def bad_parameter(field: str, sentence: str) -> ApiError:
     return ApiError("bad_parameter", sentence, field)
 
 
-def not_found(request: Request) -> ApiError:
+def not_found(request: Request, hint: str = "") -> ApiError:
     """Return the error response for a path or an id that does not exist."""
-    return ApiError("not_found", f"There is nothing at {truncated(request.scope['path'])}")
+    return ApiError("not_found", f"There is nothing at {truncated(request.scope['path'])}{hint}")
 
 
 def not_ready(sentence: str) -> ApiError:

@@ -63,7 +63,7 @@ _MESSAGE: Schema = {
         "rule": "payment",
         "subject": "s1",
         "title": "Payment of 49.90 EUR",
-        "details": {"amount": "49.900000", "currency": "EUR"},
+        "details": {"session_id": "s1", "amount": "49.90", "currency": "EUR"},
         "event_id": EXAMPLE_ID,
         "raised_at": "2026-01-31T12:00:00.000000Z",
         "seq": 1,

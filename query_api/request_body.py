@@ -25,6 +25,8 @@ async def json_object(request: Request) -> dict[str, Any]:
         if len(raw) > MAX_BODY_BYTES:
             sentence = f"The body exceeds {MAX_BODY_BYTES} bytes"
             raise ApiError("body_too_large", sentence, connection="close")
+    if not raw.strip():
+        raise ApiError("invalid_json", "The body is empty; it must be a JSON object")
     try:
         content = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -192,7 +192,12 @@ def _schemas(document: Document) -> Iterator[str]:
 
 
 def _description(schema: Document) -> str:
-    return str(schema.get("description", ", ".join(schema.get("properties", ()))))
+    """Return the description of a value, with the names of an object's members."""
+    description = str(schema.get("description", ""))
+    members = ", ".join(schema.get("properties", ()))
+    if description and members:
+        return f"{description} Members: {members}."
+    return description or members
 
 
 def _type(schema: Document) -> str:

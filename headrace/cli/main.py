@@ -105,8 +105,6 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except OSError as error:
         _fail(_message(error), 1)
-    except KeyboardInterrupt:
-        sys.exit(130)  # the exit code that shells use for SIGINT
 
 
 def _message(error: OSError) -> str:

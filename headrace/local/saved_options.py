@@ -38,7 +38,13 @@ def load(data_dir: Path) -> SavedOptions:
         return msgspec.json.decode(path.read_bytes(), type=SavedOptions)
     except FileNotFoundError:
         return SavedOptions()
-    except (OSError, msgspec.DecodeError) as error:
+    except NotADirectoryError:
+        raise UserError(
+            f"The data directory {data_dir} cannot be used: it, or a part of its path, is a file"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} cannot be read ({error}): delete it, then run `headrace up` with --kafka and "
             "--database again"

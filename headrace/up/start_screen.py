@@ -1,5 +1,6 @@
 """The terminal output of `headrace up`: one line per step, then the first commands to run."""
 
+import json
 import shlex
 import shutil
 import sys
@@ -192,4 +193,7 @@ class Screen:
         columns = "select type, path, event_ts from events"
         if url.startswith("postgres"):
             return f'psql {shlex.quote(self.shown(url))} -c "{columns}"'
-        return f'sqlite3 {shlex.quote(self.shown(url))} "{columns}"'
+        if shutil.which("sqlite3"):
+            return f'sqlite3 {shlex.quote(self.shown(url))} "{columns}"'
+        rows = f"sqlite3.connect({json.dumps(self.shown(url))}).execute({json.dumps(columns)})"
+        return f"python3 -c {shlex.quote(f'import sqlite3; [print(*row) for row in {rows}]')}"

@@ -20,6 +20,10 @@ NDJSON_TYPES = frozenset(
 #: run of them.
 _NON_BLANK = re.compile(rb"\S[^\n]*+")
 _IS_OBJECT = re.compile(rb"[ \t\r\n]*\{")
+_LINES = (
+    "The body is not valid JSON, but has an object per line: send it with "
+    "Content-Type: application/x-ndjson"
+)
 
 
 class _Envelope(msgspec.Struct):
@@ -96,5 +100,15 @@ def _split_invalid(body: bytes, detail: str) -> list[bytes]:
     """Split a batch that is not valid JSON, so that only its invalid events are rejected."""
     events = split_leniently(body, MAX_EVENTS + 1)
     if events is None:
+        if _has_objects_in_lines(body):
+            raise Rejected(RejectReason.INVALID_JSON, sentence=_LINES)
         raise explain_invalid(body, detail)
     return events
+
+
+def _has_objects_in_lines(body: bytes) -> bool:
+    (line, _, rest) = body.strip().partition(b"\n")
+    try:
+        return isinstance(read_json(line), dict) and rest.lstrip().startswith(b"{")
+    except Rejected:
+        return False

@@ -15,6 +15,7 @@ from producer_api.events.fields import (
     VITALS,
 )
 from producer_api.events.parse import REQUIRED
+from schemas.event_fields import MEANINGS
 from schemas.event_types import EVENT_TYPES
 from schemas.settings import SITE_ID
 
@@ -34,20 +35,23 @@ def event_schema() -> Schema:
         "type": {**TEXT, "enum": list(EVENT_TYPES), "x-sentences": sentences},
         "site_id": {"type": "string", "pattern": f"^{SITE_ID.pattern}$"},
         "session_id": {**_ID, "minLength": 1},
-        "event_id": {**UUID, "description": "Events with the same id are counted once."},
-        "timestamp": {**_TIME, "description": "The time of the event by the client's clock."},
-        "sent_at": {
-            **_TIME,
-            "description": "The client's clock at sending, to correct `timestamp`.",
-        },
+        "event_id": UUID,
+        "timestamp": _TIME,
+        "sent_at": _TIME,
         **{name: _optional(_FIELD_SCHEMAS[name]) for name in FIELDS},
     }
     return {
         "type": "object",
         "required": list(REQUIRED),
-        "properties": properties,
+        "properties": {name: _described(name, properties[name]) for name in properties},
         "additionalProperties": True,
     }
+
+
+def _described(name: str, schema: Schema) -> Schema:
+    """Return the schema of a field with its meaning, before the description of its limits."""
+    limits = schema.get("description", "")
+    return {**schema, "description": f"{MEANINGS[name]} {limits}".rstrip()}
 
 
 def _object(members: tuple[str, ...], schema: Schema) -> Schema:
@@ -70,7 +74,7 @@ _FIELD_SCHEMAS: dict[str, Schema] = {
     "screen": _object((*SCREEN_PIXELS, "pixel_ratio"), _NUMBER),
     "utm": _object(UTM, TEXT),
     "ad_click_ids": {"type": "object", "additionalProperties": TEXT},
-    "duration": {**_NUMBER, "minimum": 0, "description": "Milliseconds."},
+    "duration": {**_NUMBER, "minimum": 0},
     "properties": {
         "type": "object",
         "description": f"At most {MAX_JSON_BYTES:,} bytes as JSON, "
@@ -82,12 +86,8 @@ _FIELD_SCHEMAS: dict[str, Schema] = {
         "description": "Exact: up to 19 digits before the decimal point and six after it. Further "
         "decimals are rounded half up, and the record's `truncated` then names `amount`.",
     },
-    "ip": {
-        **TEXT,
-        "description": "The visitor's address, from a back end with a site key: used to derive "
-        "other fields, and never stored. Ignored without a key.",
-    },
-    "currency": {**TEXT, "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217."},
+    "ip": TEXT,
+    "currency": {**TEXT, "pattern": "^[A-Za-z]{3}$"},
 }
 
 

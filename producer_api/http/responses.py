@@ -11,7 +11,7 @@ from schemas.reject_reasons import RejectReason
 Headers = list[tuple[bytes, bytes]]
 
 _JSON = (b"content-type", b"application/json")
-_RETRIABLE_STATUSES = frozenset({500, 503})
+_RETRIABLE_STATUSES = frozenset({408, 500, 503})
 
 _ACCEPTED_PREFIX = b'{"status":"accepted","event_id":"'
 _ACCEPTED_SUFFIX = b'"}'
@@ -44,7 +44,7 @@ def accepted(event_id: str) -> Response:
 
 
 def json(status: int, content: Any) -> Response:
-    """Return a JSON response; 500 and 503 have a `Retry-After` header."""
+    """Return a JSON response; 408, 500 and 503 have a `Retry-After` header."""
     response = plain(status, _JSON[1], msgspec.json.encode(content))
     return response.with_headers(retry_after(1)) if status in _RETRIABLE_STATUSES else response
 

@@ -24,6 +24,8 @@ Body = Mapping[str, Any]
 MAX_COOLDOWN_SECONDS = 30 * 24 * 3_600
 #: Characters of a field name in an error.
 _MAX_FIELD_CHARACTERS = 100
+#: Errors whose messages have names of Python instead of JSON.
+_NOT_AN_OBJECT = frozenset({"dict_type", "model_type"})
 
 
 class Invalid(ValueError):  # noqa: N818
@@ -95,6 +97,8 @@ def parse(model: type[M], body: Body) -> M:
         sentence = f"{field}: {first['msg']}"
         if first["type"] == "extra_forbidden":
             sentence = f"{field} is unknown; the fields are {', '.join(model.model_fields)}"
+        elif first["type"] in _NOT_AN_OBJECT:
+            sentence = f"{field} must be an object"
         raise Invalid(field, sentence) from None
 
 

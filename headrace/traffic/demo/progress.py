@@ -39,6 +39,8 @@ class DemoScreen(SendingScreen):
     def show(self, report: Report, visitors: int, event: Event) -> None:
         """Show the number of events sent, the visitors on the site, and the latest event."""
         summary = f"{counted(report.sent, 'event')}, {report.rate:,.1f}/s, {visitors:,} on the site"
+        if report.rejected:
+            summary += f", {report.rejected:,} rejected"
         describe = _DESCRIPTIONS.get(event["type"])
         self._status.update(f"{summary} · {describe(event)}" if describe else summary)
         self._show_progress(summary)

@@ -10,6 +10,7 @@ from math import inf
 import aiohttp
 import msgspec
 
+from headrace.errors import UserError
 from headrace.traffic.demo.progress import DemoScreen
 from headrace.traffic.demo.simulation import Simulation, TimedEvent
 from headrace.traffic.replay.report import Report
@@ -57,7 +58,8 @@ async def demo(
 ) -> None:
     """Send the events of the simulation; count the results in `report`.
 
-    Raises `UserError` if no server responds, `NotAcceptedError` if it accepts nothing for minutes.
+    Raises `UserError` if no server responds, or if it rejects all events of the first batch;
+    `NotAcceptedError` if it accepts nothing for minutes.
     """
     limiter = RateLimiter(options.rate)
     batches = _batches(simulation.events(), options, limiter.batch_size)
@@ -68,6 +70,7 @@ async def demo(
                 await clock.wait_until(batch[-1].at)
             await limiter.wait(len(batch))
             await _send(sender, batch, report)
+            _check_accepted(report)
             screen.show(report, simulation.active_visitors, batch[-1].event)
 
 
@@ -90,3 +93,10 @@ async def _send(sender: Sender, batch: list[TimedEvent], report: Report) -> None
         report.count(batch[index].event["event_id"], result)
 
     await sender.send([msgspec.json.encode(timed.event) for timed in batch], count)
+
+
+def _check_accepted(report: Report) -> None:
+    """Raise `UserError` if every event was rejected, as if the site is not registered."""
+    if report.rejections and not report.accepted:
+        first = next(iter(report.rejections.values()))
+        raise UserError(f"The server rejects the events of the demo: {first.sentence}")

@@ -1,25 +1,34 @@
 """Bots and HTTP libraries in user agents."""
 
-#: HTTP libraries and tools, by the first product of their user agent in lower case: the clients of
-#: back ends, also those of Segment and RudderStack. Lists of crawlers have some of them.
-_LIBRARIES = frozenset(
-    {
-        *("ahc", "akka-http", "aiohttp", "analytics-java", "analytics-net", "analytics-node"),
-        *("analytics-node-next", "analytics-php", "analytics-python", "analytics-ruby"),
-        *("apache-httpclient", "axios", "bun", "curl", "dart"),
-        *("deno", "faraday", "fasthttp", "go-http-client", "got", "guzzlehttp", "hackney"),
-        *("httpie", "insomnia", "java", "java-http-client", "k6", "libcurl", "libwww-perl"),
-        *("node", "node-fetch", "okhttp", "php-curl-class", "postmanruntime", "python"),
-        *("python-httpx", "python-requests", "python-urllib", "python-urllib3", "req"),
-        *("reactornetty", "reqwest", "rest-client", "ruby", "symfony httpclient", "typhoeus"),
-        *("undici", "ureq", "wget", "winhttp"),
-    }
+import re
+
+#: How the user agents of HTTP libraries, tools and SDKs begin, in lower case: the clients of back
+#: ends. Lists of crawlers have some of them.
+_LIBRARIES = (
+    *("ahc", "akka-http", "aiohttp", "analytics-go", "analytics-java", "analytics-net"),
+    *("analytics-node", "analytics-node-next", "analytics-php", "analytics-python"),
+    *("analytics-ruby", "apache-httpasyncclient", "apache-httpclient", "axios", "bruno-runtime"),
+    *("bun", "curl", "dart", "deno", "excon", "faraday", "fasthttp", "go-http-client", "go-resty"),
+    *("got", "guzzlehttp", "hackney", "http-tiny", "http.rb", "httpie", "insomnia"),
+    *("intellij http client", "java", "java-http-client", "jersey", "k6", "ktor-client", "libcurl"),
+    *("libwww-perl", "matomojavaclient", "needle", "node", "node-fetch", "node-superagent"),
+    *("okhttp", "php-curl-class", "posthog-go", "posthog-node", "posthog-php", "posthog-python"),
+    *("posthog-ruby", "postmanruntime", "python", "python-httpx", "python-requests"),
+    *("python-urllib", "python-urllib3", "reactornetty", "req", "reqwest", "rest-client"),
+    *("restsharp", "ruby", "symfony httpclient", "thunder client", "typhoeus", "undici"),
+    *("unirest-java", "ureq", "vert.x-webclient", "vscode-restclient", "wget", "winhttp"),
+    *("wordpress", "zapier"),
+)
+#: After the name: `/7.0`, ` v2.9`, ` (https://…)`, ` - https://…`, `; https://…`, or nothing.
+_LIBRARY = re.compile(
+    rf"\s*(?:{'|'.join(map(re.escape, _LIBRARIES))})(?:$|[/;,]|\s*\(|\s+v?\d|\s+-\s)",
+    re.IGNORECASE,
 )
 
 
 def is_library(user_agent: str) -> bool:
     """Return True for the user agent of an HTTP library: the client is a program."""
-    return user_agent.partition("/")[0].strip().lower() in _LIBRARIES
+    return _LIBRARY.match(user_agent) is not None
 
 
 def crawler_patterns() -> list[str]:

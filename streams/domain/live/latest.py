@@ -13,6 +13,8 @@ from schemas.records import LatestEvent, RawEvent
 MAX_DETAIL_CHARACTERS = 120
 
 _MINUTE_MS = 60_000
+#: Types that are recognized by their `event_name`.
+_NAMED_TYPES = frozenset({"custom_event", "button_click", "form_submit"})
 
 
 class _Link(msgspec.Struct):
@@ -52,7 +54,7 @@ def detail_of(event: RawEvent) -> str:
         special = money.format_amount(event.amount, event.currency)
     elif event.type == "error":
         special = ": ".join(filter(None, (event.error_name, event.error_message)))
-    elif event.type == "custom_event":
+    elif event.type in _NAMED_TYPES:
         special = event.event_name
     elif event.type == "external_link":
         special = _target_of(event.properties) or event.url

@@ -275,7 +275,7 @@ async def test_an_incomplete_request_is_not_rejected_twice(
 async def test_errors_of_incomplete_requests_have_cors_headers(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of slow requests, and of incomplete requests when the server stops."""
+    """Those of slow requests, and of incomplete ones when the server stops; and `Retry-After`."""
     monkeypatch.setattr(slow_connections, "RECEIVE_SECONDS", 0.0)
     closers = (
         close_slow_connections,
@@ -289,6 +289,7 @@ async def test_errors_of_incomplete_requests_have_cors_headers(
             response = await client.response()
         assert response.split()[1] == status
         assert ECHO in response
+        assert b"retry-after: 1\r\n" in response
 
 
 async def test_over_the_connection_limit_preflights_pass_and_503_has_cors_headers(

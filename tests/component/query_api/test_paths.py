@@ -150,6 +150,7 @@ async def test_unknown_paths_and_methods_are_rejected(role: Role) -> None:
         many = await client.get("/api/sites?" + "&".join(f"p{n}=1" for n in range(60)))
 
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
+    assert nowhere.json()["error"].endswith("; the paths are documented at /docs")
     assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
     assert (deleted.status_code, deleted.headers["allow"]) == (405, "GET, HEAD")
     assert many.status_code == 400

@@ -71,6 +71,7 @@ async def test_subscriptions_of_another_site_are_not_accessible(role: Role) -> N
         (b'{"site_id": "shop", "rule": "nonsense"}', 400, "invalid_field"),
         (b'{"rule": "payment"}', 400, "bad_site_id"),
         (b'{"site_id": ["shop"]}', 400, "bad_site_id"),
+        (b"", 400, "invalid_json"),
         (b"[]", 400, "not_an_object"),
         (b"{", 400, "invalid_json"),
         (b"\xff", 400, "invalid_json"),

@@ -3,14 +3,25 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import fields
 
-from docs.reference import references
+from docs.reference import DOCS, references
+from producer_api.http.openapi import event_schema
+from schemas.records import RawEvent
 
 
 @pytest.mark.parametrize("path", references(), ids=lambda path: path.name)
 def test_a_generated_document_is_up_to_date(path: Path) -> None:
     """As `make docs` would write it."""
     assert path.read_text("utf-8") == references()[path], f"{path.name}: run `make docs`"
+
+
+def test_the_event_reference_has_all_fields() -> None:
+    """Those that a client sends, and those of the newest record."""
+    text = references()[DOCS / "event-reference.md"]
+    names = {*event_schema()["properties"], *(field.name for field in fields(RawEvent))}
+
+    assert {name for name in names if f"| `{name}` |" not in text} == set()
 
 
 def test_every_design_decision_in_the_code_exists() -> None:

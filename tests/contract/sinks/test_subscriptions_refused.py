@@ -64,6 +64,13 @@ async def test_an_invalid_field_is_reported(
     assert harness.topic.records == []
 
 
+@pytest.mark.parametrize("field", ["params", "channel"])
+async def test_an_object_is_required_in_the_words_of_json(harness: Harness, field: str) -> None:
+    """Not as pydantic says it: "Input should be a valid dictionary or instance of Channel"."""
+    with pytest.raises(Invalid, match=f"^{field} must be an object$"):
+        await harness.service.create({**BODY, field: 5})
+
+
 @pytest.mark.parametrize(
     "addresses", [("127.0.0.1",), ("169.254.169.254",), ("1.1.1.1", "10.0.0.1"), ("::ffff:7f00:1",)]
 )

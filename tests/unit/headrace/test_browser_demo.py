@@ -5,11 +5,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from typer.testing import CliRunner
 
 from headrace.cli.main import app
 from headrace.errors import UserError
 from headrace.traffic.browser import chromium
+from headrace.traffic.browser.run import browse
 from headrace.traffic.browser.site import served
 from headrace.traffic.demo import shop
 
@@ -48,6 +51,38 @@ def test_limits_cannot_be_combined_with_a_browser(option: str) -> None:
     result = CliRunner().invoke(app, argv)
 
     assert "cannot be used with --browser" in str(result.exception)
+
+
+async def test_a_site_that_is_not_registered_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before the browser starts: otherwise only its console would show the rejections."""
+    asked: list[tuple[str, str]] = []
+
+    async def reject(request: web.Request) -> web.Response:
+        asked.append(((await request.json())["site_id"], request.headers["Origin"]))
+        return web.json_response({"error": "The site boats is not registered"}, status=403)
+
+    async def script(_: web.Request) -> web.Response:
+        return web.Response(text="")
+
+    server = web.Application()
+    server.router.add_post("/api/event", reject)
+    server.router.add_get("/script.full.js", script)
+    browser = tmp_path / "chromium"
+    browser.write_text("#!/bin/sh\ntouch started\n")
+    browser.chmod(0o755)
+    monkeypatch.setenv(chromium.VARIABLE, str(browser))
+    monkeypatch.chdir(tmp_path)
+
+    async with TestServer(server) as running:
+        with pytest.raises(UserError, match="demo: The site boats is not registered"):
+            await browse(str(running.make_url("/")), "boats", print, print)
+
+    ((site, origin),) = asked
+    assert site == "boats"
+    assert origin.startswith("http://127.0.0.1:")
+    assert not (tmp_path / "started").exists()
 
 
 async def test_all_pages_of_the_site_have_the_tag_and_lead_on() -> None:

@@ -106,6 +106,29 @@ async def test_events_that_were_not_accepted_are_retried() -> None:
     assert "Resumed" in played.shown
 
 
+def _reject_all(_: int, lines: list[bytes]) -> web.Response:
+    rejected = {"status": "rejected", "code": "unknown_site", "error": "The site is not registered"}
+    return web.json_response({"results": [rejected for _ in lines]}, status=400)
+
+
+async def test_a_server_that_rejects_everything_ends_the_demo() -> None:
+    """Otherwise it would run forever, and the dashboard would stay empty."""
+    with pytest.raises(UserError, match="rejects the events of the demo: The site is not reg"):
+        await _play(20, answer=_reject_all)
+
+
+async def test_some_rejections_do_not_end_the_demo() -> None:
+    """As of payments, if the site has a key; their number is shown."""
+
+    def answer(request: int, lines: list[bytes]) -> web.Response:
+        return _reject_all(request, lines) if request == 1 else accept_all(request, lines)
+
+    played = await _play(200, answer=answer)
+
+    assert played.report.sent == 200
+    assert f", {played.report.rejected} rejected" in played.shown
+
+
 def test_an_unreachable_server_is_named(unused_tcp_port: int) -> None:
     """With what to do."""
     address = f"http://127.0.0.1:{unused_tcp_port}"

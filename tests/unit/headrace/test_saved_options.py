@@ -104,3 +104,11 @@ def test_an_unreadable_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "options.json").write_text('{"kafka": 7}')
     with pytest.raises(UserError, match=r"options\.json cannot be read .*delete it"):
         local_settings(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_in_place_of_the_data_directory_is_named(tmp_path: Path, name: str) -> None:
+    """There are no saved options that could be deleted."""
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=f"data directory .*{name} cannot be used: .* is a file"):
+        local_settings(tmp_path / name)

@@ -1,6 +1,11 @@
 """The terminal output of `headrace up`."""
 
 import io
+import shlex
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -11,7 +16,7 @@ from headrace.errors import RoleFailedError, UserError
 from headrace.local.data_dir import DataDir
 from headrace.up.start_screen import Screen
 from schemas import codec
-from schemas.settings import ApiSettings, Settings
+from schemas.settings import ApiSettings, DatabaseSettings, Settings
 
 
 def _screen() -> tuple[Screen, io.StringIO]:
@@ -93,6 +98,25 @@ def test_the_dashboard_link_is_the_last_line(
     assert "\x1b" not in shown
     if not is_first and token:
         assert len(shown.splitlines()) <= 5
+
+
+def test_the_query_of_the_start_screen_works_without_sqlite3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python has the library, but not every machine has the program."""
+    database = tmp_path / 'it\'s "mine".db'
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE events (type, path, event_ts)")
+        connection.execute("INSERT INTO events VALUES ('pageview', '/hello', 'now')")
+        connection.commit()
+    settings = Settings(database=DatabaseSettings(url=f"sqlite:///{database}"))
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    screen, out = _screen()
+    screen.ready(settings, DataDir(tmp_path), 1, None, is_first=True)
+
+    (query,) = (line for line in out.getvalue().splitlines() if "python3" in line)
+    shown = subprocess.run(shlex.split(query), capture_output=True, text=True, check=True)
+    assert shown.stdout == "pageview /hello now\n"
 
 
 class _Full(io.StringIO):

@@ -88,6 +88,27 @@ def test_lines_are_events_but_for_blank_ones() -> None:
     ]
 
 
+@pytest.mark.parametrize("body", [b'{"a":1}\n{"a":2}', b' {"a":1}\r\n\n {"a":\n'])
+def test_lines_with_another_content_type_are_recognized(body: bytes) -> None:
+    """The error says which one is right."""
+    with pytest.raises(Rejected) as caught:
+        split(body, JSON)
+
+    assert caught.value.reason is RejectReason.INVALID_JSON
+    assert "Content-Type: application/x-ndjson" in caught.value.sentence()
+
+
+@pytest.mark.parametrize(
+    "body", [b'{\n"events": [\n{"a":1},\n{"a":2}', b'{"a":1}\n', b'{"a":1}\n5']
+)
+def test_other_invalid_bodies_are_not_mistaken_for_lines(body: bytes) -> None:
+    """Such as a truncated batch, and one event."""
+    with pytest.raises(Rejected) as caught:
+        split(body, JSON)
+
+    assert "ndjson" not in caught.value.sentence()
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -63,6 +63,11 @@ LIBRARIES = [
     *("curl/8.5.0", "python-requests/2.32.3", "Python/3.11 aiohttp/3.14.1", "python-httpx/0.27"),
     *("Python-urllib/3.11", "Go-http-client/2.0", "axios/1.7.2", "okhttp/4.12.0", "node"),
     *("analytics-node-next/latest", "analytics-node/3.0.13", "analytics-python/2.4.0"),
+    *("got (https://github.com/sindresorhus/got)", "Jersey/2.34 (HttpUrlConnection 11.0.11)"),
+    *("WordPress/6.4; https://shop.example", "Zapier", "Faraday v2.9.0"),
+    *("Symfony HttpClient (Curl)", "Symfony HttpClient/Curl"),
+    *("Typhoeus - https://github.com/typhoeus/typhoeus", "analytics-go (version: 3.0.0)"),
+    *("posthog-node/5.70.0", "http.rb/5.1.1", "Ruby", "Vert.x-WebClient/4.4.0"),
 ]
 
 
@@ -98,6 +103,21 @@ def test_a_site_can_count_bots() -> None:
     event = derived(Client(user_agent=BOTS[0]), Grant("open", policy))
 
     assert (event.is_bot, event.excluded) == (True, None)
+
+
+@pytest.mark.parametrize("user_agent", LIBRARIES)
+def test_http_libraries_are_recognized(user_agent: str) -> None:
+    """By the beginning of their user agents, so that back ends get no visitor of their own."""
+    assert read_user_agent(user_agent).is_library
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    ["Node.js crawler", "javascript-bot/1.0", "gotham/1.0", "Mozilla/5.0 (curl/8)", "RubyBot"],
+)
+def test_other_programs_are_no_libraries(user_agent: str) -> None:
+    """Although their user agents begin with or contain the name of one."""
+    assert not read_user_agent(user_agent).is_library
 
 
 @pytest.mark.parametrize("user_agent", LIBRARIES)

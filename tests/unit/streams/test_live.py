@@ -348,6 +348,9 @@ def test_a_long_name_is_truncated() -> None:
         ({"type": "payment"}, "(none)"),
         ({"type": "error", "error_name": "TypeError", "error_message": "x"}, "TypeError: x"),
         ({"type": "custom_event", "event_name": "plan_chosen"}, "plan_chosen"),
+        ({"type": "button_click", "event_name": "buy", "path": "/cart"}, "buy"),
+        ({"type": "form_submit", "event_name": "signup", "path": "/join"}, "signup"),
+        ({"type": "form_submit", "path": "/join"}, "/join"),
         (
             {"type": "external_link", "url": "https://elsewhere.example/"},
             "https://elsewhere.example/",

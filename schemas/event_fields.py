@@ -1,0 +1,35 @@
+"""What the fields of an event mean, for the event reference and the OpenAPI document."""
+
+MEANINGS: dict[str, str] = {
+    "type": "The event type.",
+    "site_id": "The site: 1 to 64 characters from A-Z a-z 0-9 . _ -",
+    "session_id": "The session: its events that are at most 30 minutes apart are one visit.",
+    "event_id": "A UUID: events with the same id count once. The default is an id of the server.",
+    "timestamp": "ISO 8601: when the event happened, by the client's clock. The default is the "
+    "time of receipt; older than 24 hours or over 5 minutes ahead, it is clamped.",
+    "sent_at": "ISO 8601: when the request was sent, by the same clock; corrects a wrong clock.",
+    "visitor_id": "The visitor. The default is derived from address and user agent, for a day.",
+    "user_id": "The user who is logged in.",
+    "url": "The URL of the page.",
+    "path": "The path of the page. The default is that of `url`.",
+    "hostname": "The host of the page. The default is that of `url`.",
+    "title": "The title of the page.",
+    "referrer": "The URL of the page that led here.",
+    "language": "The language. The default is the first of the header `Accept-Language`.",
+    "user_agent": "The user agent. The default is the header `User-Agent`.",
+    "event_name": "The name of a custom event, or of the button or form.",
+    "error_name": "The class of the error, such as TypeError.",
+    "error_message": "The message of the error.",
+    "error_stack": "The stack trace of the error.",
+    "provider": "The payment provider.",
+    "screen": "The screen and the viewport, in CSS pixels.",
+    "utm": "The campaign. The default is read from `url`.",
+    "ad_click_ids": "Click ids of advertisers, such as gclid. The default is read from `url`.",
+    "duration": "How long the page was visible, in milliseconds.",
+    "properties": "Custom properties.",
+    "vitals": "Web vitals, in milliseconds; `cls` has no unit.",
+    "amount": "The amount of the payment.",
+    "currency": "The currency of the payment, as in ISO 4217.",
+    "ip": "The visitor's address, from a back end with a site key: used to derive other fields, "
+    "and never stored. Ignored without a key.",
+}
