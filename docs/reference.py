@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from producer_api.events.dialects.registry import DIALECTS
 from producer_api.events.fields import MAX_ID_CHARACTERS, MAX_JSON_BYTES
 from producer_api.http.body import MAX_EVENT_BYTES
-from producer_api.http.openapi import event_schema
+from producer_api.http.event_schema import event_schema
 from schemas.codec import SCHEMA_FILES, ids_of, schema_text
 from schemas.event_types import EVENT_TYPES
 from schemas.reject_reasons import DeadLetterReason, RejectReason

@@ -91,6 +91,8 @@ def _split_json(body: bytes) -> list[bytes]:
 
 
 def _reject_not_a_batch(body: bytes) -> Rejected:
+    if _has_objects_in_lines(body):
+        return Rejected(RejectReason.INVALID_JSON, sentence=_LINES)
     content = read_json(body)
     kind = "an object without such events" if isinstance(content, dict) else kind_of(content)
     return Rejected(RejectReason.NOT_A_BATCH, kind=kind)

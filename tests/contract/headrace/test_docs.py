@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import fields
 
 from docs.reference import DOCS, references
-from producer_api.http.openapi import event_schema
+from producer_api.http.event_schema import event_schema
 from schemas.records import RawEvent
 
 
