@@ -32,13 +32,16 @@ class Loaded(NamedTuple):
 
 
 def load(data_dir: Path) -> SavedOptions:
-    """Return the saved options of a data directory. Raises UserError if the file is invalid."""
+    """Return the saved options of a data directory.
+
+    Raises UserError if the file is invalid, OSError if it cannot be read.
+    """
     path = data_dir / FILE_NAME
     try:
         return msgspec.json.decode(path.read_bytes(), type=SavedOptions)
     except FileNotFoundError:
         return SavedOptions()
-    except (OSError, msgspec.DecodeError) as error:
+    except msgspec.DecodeError as error:
         raise UserError(
             f"{path} cannot be read ({error}): delete it, then run `headrace up` with --kafka and "
             "--database again"
