@@ -59,14 +59,15 @@ def restore(
     from headrace.ops.audit.listing import ReadingProgress
     from headrace.ops.backup import restore as ops
     from headrace.ops.backup.archive import read_manifest
+    from headrace.terminal.confirmation import confirm
 
     manifest = read_manifest(file)
     database = database_settings(data_dir)
     if not yes and asyncio.run(ops.has_events(database)):
-        typer.confirm(
+        confirm(
             f"Replace the database {database.redacted} with the backup {_describe(manifest)}? Data "
             "that is newer than the backup, and no longer in Kafka, is lost.",
-            abort=True,
+            "Nothing was restored",
         )
     with _open_stopped(data_dir) as settings:
         ops.check(settings, manifest)
