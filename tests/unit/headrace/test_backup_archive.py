@@ -1,5 +1,6 @@
 """The archive of a backup."""
 
+import sqlite3
 import tarfile
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 
 from headrace.errors import UserError
+from headrace.ops.backup import sqlite
 from headrace.ops.backup.archive import (
     FORMAT,
     Manifest,
@@ -136,3 +138,37 @@ def test_a_folder_of_a_killed_command_is_emptied(tmp_path: Path) -> None:
     with new_folder(tmp_path / "new") as folder:
         assert list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_has_one_user(tmp_path: Path) -> None:
+    """A second backup to the same file would delete what the first one copies."""
+    with new_folder(tmp_path / "new") as folder:
+        (folder / "database").touch()
+        with pytest.raises(UserError, match="Another backup or restore uses"), new_folder(folder):
+            pass
+        assert (folder / "database").exists()
+    with new_folder(tmp_path / "new"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(sqlite3.SQLITE_CORRUPT, "cannot be copied: .*malformed"), (sqlite3.SQLITE_FULL, "No space")],
+)
+async def test_a_database_that_cannot_be_copied_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str
+) -> None:
+    """A full disk is that of the copy."""
+    (tmp_path / "headrace.db").touch()
+
+    def fail(*_: object) -> None:
+        error = sqlite3.OperationalError("database disk image is malformed")
+        error.sqlite_errorcode = code
+        raise error
+
+    monkeypatch.setattr(sqlite, "_copy", fail)
+    with pytest.raises((UserError, OSError), match=message) as raised:
+        await sqlite.dump(
+            sqlite.settings_of(tmp_path / "headrace.db"), tmp_path / "new" / "database"
+        )
+    assert getattr(raised.value, "filename", str(tmp_path / "new")) == str(tmp_path / "new")
