@@ -18,7 +18,7 @@ from headrace.ops.backup.archive import (
     read_manifest,
     write_archive,
 )
-from headrace.ops.backup.restore import check
+from headrace.ops.backup.restore import check, check_partitions
 from schemas.records import BlockedId
 from schemas.settings import DatabaseSettings, Settings
 
@@ -128,6 +128,20 @@ def test_a_backup_that_does_not_fit_is_rejected(change: dict[str, str], message:
     check(settings, MANIFEST)
     with pytest.raises(UserError, match=message):
         check(settings, msgspec.structs.replace(MANIFEST, **change))
+
+
+@pytest.mark.parametrize(
+    ("existing", "advice"), [(6, "then run `headrace repartition --partitions 6`"), (2, "")]
+)
+def test_a_backup_of_other_partitions_needs_another_cluster(existing: int, advice: str) -> None:
+    """Sessions would be split. Kafka cannot remove partitions."""
+    for same in (None, MANIFEST.partitions):
+        check_partitions(MANIFEST, same)
+
+    with pytest.raises(UserError, match=r"4 partitions, .* have \d\. Restore it with") as raised:
+        check_partitions(MANIFEST, existing)
+    assert ("headrace repartition" in str(raised.value)) == bool(advice)
+    assert advice in str(raised.value)
 
 
 def test_a_folder_of_a_killed_command_is_emptied(tmp_path: Path) -> None:
