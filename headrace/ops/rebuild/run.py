@@ -100,6 +100,9 @@ async def rebuild(
     """
     failed = "What was rebuilt so far is correct; run this again for the rest"
     async with exclusive(settings.database), open_cluster(settings, failed) as cluster:
+        # A producer would wait for a missing topic for ever, as in a cluster of an earlier version.
+        for topic in (SESSIONS, VISITS) if target.topic is SESSIONS else (target.topic,):
+            await cluster.partitions(topic)
         await cluster.check_stopped([STREAMS], _still_running)
         await cluster.check_stored(settings.database, target.topic)
         next_events = await cluster.next_events(target.input)
