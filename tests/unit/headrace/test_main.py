@@ -123,7 +123,7 @@ def test_the_last_entry_of_a_json_log_says_why_a_role_ended(
 
 @pytest.fixture
 def _hidden_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Work in a directory that this user cannot search, as after `sudo -u headrace` in /root."""
+    """Work in a directory that this user cannot search, as after `sudo -u headrace`."""
     monkeypatch.chdir(tmp_path)
     user = os.geteuid()
     tmp_path.chmod(0)
