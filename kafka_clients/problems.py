@@ -146,4 +146,6 @@ def _named(error: BaseException) -> str:
 
 
 def _detail(error: BaseException) -> str:
-    return str(error.args[0]) if error.args else type(error).__name__
+    """Return the message of an error; aiokafka's may have a connection instead of one."""
+    detail = error.args[0] if error.args else ""
+    return detail if detail and isinstance(detail, str) else type(error).__name__

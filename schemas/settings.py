@@ -381,8 +381,10 @@ def load_settings() -> Settings:
     """
     for name, value in {**_env_file(), **os.environ}.items():
         _check_name(name.upper(), value or "")
+    # pydantic raises PermissionError in a working directory that this user cannot search.
+    file = _ENV_FILE if os.access(_ENV_FILE, os.F_OK) else None
     try:
-        return Settings()
+        return Settings(_env_file=file)
     except ValidationError as error:
         first = error.errors()[0]
         parts = [str(part).removeprefix(PREFIX) for part in first["loc"]]
@@ -395,6 +397,8 @@ def _env_file() -> dict[str, str | None]:
         return dotenv_values(_ENV_FILE)
     except UnicodeDecodeError as error:
         raise SettingsError(f"{_ENV_FILE} is not UTF-8 text: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{_ENV_FILE} cannot be read: {error.strerror}") from None
 
 
 def _sentence(name: str, value: object, message: str) -> str:

@@ -28,8 +28,10 @@ async def open_admin(kafka: KafkaSettings) -> AsyncIterator[Any]:
         except (KafkaError, OSError) as error:
             if problem := await explain_connection_failure(kafka):
                 raise KafkaProblemError(problem) from error
+            protocol = kafka.security_protocol
+            by = "" if protocol == "PLAINTEXT" else f" by {protocol}"
             raise UserError(
-                f"No Kafka broker responds at {kafka.bootstrap_servers}. Start one with "
+                f"No Kafka broker responds at {kafka.bootstrap_servers}{by}. Start one with "
                 "`headrace kafka`, or specify your cluster with --kafka or "
                 "HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
             ) from error

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from headrace.errors import UserError
@@ -24,9 +25,17 @@ _HINT = "Specify another one with HEADRACE_DATABASE__URL, or `headrace up --data
 
 
 def upgrade_database(database: DatabaseSettings) -> None:
-    """Migrate to the current schema. Raises UserError if the database cannot be used."""
+    """Migrate to the current schema.
+
+    Raises UserError if the database cannot be used, or has the schema of a later version.
+    """
     try:
         migrate.upgrade(database.url)
+    except CommandError as error:  # its revision is unknown
+        raise UserError(
+            f"The database {database.redacted} has the schema of a later version of headrace: "
+            "install that version, or use a backup that this version has made"
+        ) from error
     except DATABASE_ERRORS as error:
         raise _unreachable(database, error) from error
 

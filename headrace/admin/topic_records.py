@@ -26,7 +26,7 @@ async def count_partitions(kafka: KafkaSettings, topic: Topic) -> int:
     if not (count := counts[topic]):
         raise UserError(
             f"Kafka at {kafka.bootstrap_servers} has no topic {topic.name}: run "
-            "`headrace topics create`"
+            "`headrace topics create`, or `headrace up` once"
         )
     return count
 

@@ -28,13 +28,15 @@ def create_topics(
     """
     from headrace.admin import topics as admin
     from headrace.local.data_dir import local_settings
+    from schemas.topics import TOPICS
 
     kafka = local_settings(data_dir).kafka
     created = asyncio.run(admin.create_topics(kafka, minimal=minimal))
     for name in created:
         typer.echo(f"created {name} with {counted(kafka.partitions, 'partition')}")
     if created:
-        typer.echo(f"{counted(len(created), 'topic')} created; the others exist.")
+        others = "" if len(created) == len(TOPICS) else "; the others exist"
+        typer.echo(f"{counted(len(created), 'topic')} created{others}.")
     else:
         typer.echo("All topics exist.")
     for name, settings in asyncio.run(admin.update_topics(kafka, created)).items():

@@ -33,12 +33,14 @@ def adopt_cluster(
 
     from rich.console import Console
 
+    from headrace.local.data_dir import save_partitions
     from headrace.ops.adopt.run import adopt
     from headrace.ops.audit.listing import ReadingProgress
 
     with open_kafka(data_dir) as settings, ReadingProgress(Console(stderr=True), None) as progress:
         work = adopt(settings, force=force, on_step=progress.set_step, on_rows=progress.add_rows)
         done = asyncio.run(work)
+    save_partitions(data_dir, done.partitions)
     _show(done)
 
 

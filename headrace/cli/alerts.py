@@ -64,7 +64,9 @@ def list_subscriptions(
     site: Annotated[
         str | None, typer.Option("--site", metavar="S", help="Only those of this site.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The maximum number of subscriptions.")] = 1_000,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="The maximum number of subscriptions.")
+    ] = 1_000,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
     """List the newest subscriptions."""
@@ -97,13 +99,16 @@ def list_subscriptions(
 @alerts.command("test")
 def send_test_message(subscription_id: _Id, data_dir: DataDirOption = DEFAULT) -> None:
     """Send a test message, and say whether the receiver accepted it."""
+    from rich.console import Console
+
     from headrace.ops.services import use_subscriptions
     from headrace.ops.subscriptions import send_test
 
     name = str(subscription_id)
-    attempt = asyncio.run(
-        use_subscriptions(data_dir, lambda service: send_test(service, name), _missing(name))
-    )
+    with Console(stderr=True).status("waiting for the response of the receiver"):
+        attempt = asyncio.run(
+            use_subscriptions(data_dir, lambda service: send_test(service, name), _missing(name))
+        )
     typer.echo(f"Delivered: {attempt['status']} in {attempt['duration_ms']:,} ms.")
 
 

@@ -55,24 +55,26 @@ def restore(
 
     from rich.console import Console
 
-    from headrace.local.data_dir import database_settings
+    from headrace.local.data_dir import database_settings, save_partitions
     from headrace.ops.audit.listing import ReadingProgress
     from headrace.ops.backup import restore as ops
     from headrace.ops.backup.archive import read_manifest
+    from headrace.terminal.confirmation import confirm
 
     manifest = read_manifest(file)
     database = database_settings(data_dir)
     if not yes and asyncio.run(ops.has_events(database)):
-        typer.confirm(
+        confirm(
             f"Replace the database {database.redacted} with the backup {_describe(manifest)}? Data "
             "that is newer than the backup, and no longer in Kafka, is lost.",
-            abort=True,
+            "Nothing was restored",
         )
     with _open_stopped(data_dir) as settings:
         ops.check(settings, manifest)
         with ReadingProgress(Console(stderr=True), None) as progress:
             work = ops.restore(settings, file, manifest, progress.set_step, progress.add_rows)
             done = asyncio.run(work)
+    save_partitions(data_dir, manifest.partitions)
     typer.echo(f"✓ The backup {_describe(manifest)} is restored.")
     if done.adoption.erased:
         typer.echo(f"  Erased again: {counted(done.adoption.erased, 'session')}.")
@@ -81,7 +83,10 @@ def restore(
             f"  {counted(done.locked, 'secret')} of subscriptions cannot be decrypted: copy the "
             f"key file of the backup to {_key_file(settings, data_dir)} before you start headrace."
         )
-    typer.echo("  next:  start `headrace up` or the roles, then run `headrace audit`.")
+    typer.echo(
+        "  next:  start `headrace up`, or the roles with HEADRACE_KAFKA__PARTITIONS="
+        f"{manifest.partitions}, then run `headrace audit`."
+    )
 
 
 @contextmanager

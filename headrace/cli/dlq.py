@@ -148,6 +148,7 @@ def discard_letters(
     from headrace.ops.dead_letters import listing
     from headrace.ops.dead_letters.discard import checked_reason, discard, select
     from headrace.ops.dead_letters.replay import Report
+    from headrace.terminal.confirmation import confirm
     from schemas.plurals import counted
 
     selection = _selection(ids, topic, stage, letter_reason, limit, "--letter-reason")
@@ -164,20 +165,9 @@ def discard_letters(
         typer.echo(line)
     letters = counted(len(selected), "dead letter")
     if selected and not (ids or yes):
-        _confirm(f"Discard {letters}?")
+        confirm(f"Discard {letters}?", "Nothing was discarded")
     asyncio.run(discard(kafka, selected, reason))
     typer.echo(f"{letters} discarded.")
-
-
-def _confirm(question: str) -> None:
-    from headrace.errors import UserError
-
-    try:
-        is_confirmed = typer.confirm(question)
-    except typer.Abort:  # not interactive
-        is_confirmed = False
-    if not is_confirmed:
-        raise UserError("Nothing was discarded: confirm with y, or use --yes")
 
 
 def _selection(

@@ -46,6 +46,7 @@ def erase(
     from headrace.ops.erase.run import erase as run
     from headrace.ops.erase.run import preview
     from headrace.ops.erase.selection import Selection
+    from headrace.terminal.confirmation import confirm
 
     moment: datetime | None = parse_time(before, "--before")
     selection = Selection(checked_site(site, "--site") or site, visitor, user, moment)
@@ -58,9 +59,8 @@ def erase(
         raise typer.Exit
     if not yes:
         events = counted(found.rows["events"], "event")
-        typer.confirm(
-            f"Erase {counted(found.sessions, 'session')} with {events} of {site}?", abort=True
-        )
+        sessions = counted(found.sessions, "session")
+        confirm(f"Erase {sessions} with {events} of {site}?", "Nothing was erased")
     with Console(stderr=True).status("") as status:
         done = asyncio.run(run(settings, selection, status.update, block=block))
     for line in receipts.lines(done):

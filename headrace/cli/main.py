@@ -5,6 +5,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -98,26 +99,69 @@ def main() -> None:
     for library in ("aiokafka", "stamina"):
         logging.getLogger(library).addHandler(logging.NullHandler())
     os.umask(UMASK)
+    # Not every locale has the characters that commands print.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     read_env_file()
     try:
         app()
     except UserError as error:
         _fail(str(error), error.exit_code)
-    except OSError as error:
-        _fail(_message(error), 1)
+    except Exception as error:
+        if message := _message(error):
+            _fail(message, 2 if isinstance(error, UnicodeEncodeError) else 1)
+        if not _log_failure(f"{type(error).__name__}: {error}", error):
+            raise
+        sys.exit(1)
 
 
-def _message(error: OSError) -> str:
-    """Return the message for an error with a file name; raise any other error."""
+def _message(error: Exception) -> str:
+    """Return the message for an error of the system or the arguments; empty for any other one."""
+    if isinstance(error, UnicodeEncodeError) and not all(map(_is_utf8, sys.argv)):
+        return "An argument is not UTF-8 text"
+    if not isinstance(error, OSError):
+        return ""
     location = f" at {error.filename}" if error.filename else ""
     if is_full(error):
         return f"disk full{location}: free some space, then run this command again"
     if not location:
-        raise error
+        return ""
+    if isinstance(error, PermissionError):
+        return f"{error.filename} cannot be accessed: {error.strerror}{_owner(error.filename)}"
     return explain(error, Path(error.filename))
 
 
+def _owner(path: str) -> str:
+    """Return who owns a file, or the directory that hides it, as a part of a sentence."""
+    absolute = Path(path).absolute()
+    for one in (absolute, *absolute.parents):
+        with suppress(OSError, KeyError):  # not accessible; a user without a name
+            return f". {one} belongs to the user {one.owner()}"
+    return ""
+
+
+def _is_utf8(argument: str) -> bool:
+    """Return False if an argument has bytes that are not UTF-8, which Python escapes."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _fail(message: str, code: int) -> NoReturn:
+    if _log_failure(message):
+        sys.exit(code)
     with suppress(OSError):  # standard error may be a file on a full disk
         Console(stderr=True, soft_wrap=True).print(Text(message, style="red"))
     sys.exit(code)
+
+
+def _log_failure(message: str, error: Exception | None = None) -> bool:
+    """Log a failure and return True, if this is a role whose log is in JSON."""
+    if not logging.getLogger().handlers:
+        return False
+    from headrace.roles.logs import log_failure
+
+    return log_failure(message, error)

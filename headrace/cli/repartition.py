@@ -1,6 +1,5 @@
 """`headrace repartition`: add partitions to the topics of a cluster."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,25 +27,13 @@ def repartition(
     from rich.console import Console
 
     from headrace.cli.adopt_cluster import open_kafka
+    from headrace.local.data_dir import save_partitions
     from headrace.ops.repartition.run import repartition as run
 
     with open_kafka(data_dir) as settings, Console(stderr=True).status("") as status:
         done = asyncio.run(run(settings, partitions, status.update))
-    _save(data_dir, partitions)
+    save_partitions(data_dir, partitions)
     _show(done)
-
-
-def _save(data_dir: Path, partitions: int) -> None:
-    """Remember the number for the next `headrace up` in this data directory."""
-    import msgspec
-
-    from headrace.local import saved_options
-    from headrace.local.data_dir import read_settings
-
-    is_in_environment = "bootstrap_servers" in read_settings().kafka.model_fields_set
-    if data_dir.is_dir() and not is_in_environment:
-        options = saved_options.load(data_dir)
-        saved_options.save(data_dir, msgspec.structs.replace(options, partitions=partitions))
 
 
 def _show(done: "RepartitionResult") -> None:

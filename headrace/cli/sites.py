@@ -186,10 +186,11 @@ def remove_site(
     from headrace.ops.erase.run import erase
     from headrace.ops.erase.selection import Selection
     from headrace.ops.services import use_sites
+    from headrace.terminal.confirmation import confirm
 
     checked_site(site, "SITE")
     if not yes:
-        typer.confirm(f"Delete the site {site} with all of its data?", abort=True)
+        confirm(f"Delete the site {site} with all of its data?", "Nothing was deleted")
     removed = asyncio.run(use_sites(data_dir, lambda service: service.remove(site)))
     keys, tokens = counted(removed.keys, "key"), counted(removed.tokens, "token")
     subscriptions = counted(removed.subscriptions, "subscription")

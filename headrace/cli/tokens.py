@@ -56,7 +56,9 @@ def create_token(
 
 @tokens.command("list")
 def list_tokens(
-    limit: Annotated[int, typer.Option(min=1, help="The maximum number of tokens.")] = 1_000,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="The maximum number of tokens.")
+    ] = 1_000,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
     """List the newest tokens, including revoked ones."""

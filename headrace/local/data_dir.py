@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from headrace.errors import UserError
 from headrace.local import saved_options
 from headrace.local.broker.address import find_address
@@ -159,6 +161,17 @@ def load_saved(data_dir: Path | None) -> Loaded:
     use_registry(settings.schema_registry)
     saved = SavedOptions() if data_dir is None else saved_options.load(data_dir)
     return saved_options.with_saved(settings, saved)
+
+
+def save_partitions(data_dir: Path, partitions: int) -> None:
+    """Save the number of partitions of the topics for the next `headrace up` in a data directory.
+
+    Does nothing if the environment configures Kafka, or there is no data directory.
+    """
+    is_in_environment = "bootstrap_servers" in read_settings().kafka.model_fields_set
+    if data_dir.is_dir() and not is_in_environment:
+        options = saved_options.load(data_dir)
+        saved_options.save(data_dir, msgspec.structs.replace(options, partitions=partitions))
 
 
 def role_settings() -> Settings:

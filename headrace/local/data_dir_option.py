@@ -35,7 +35,7 @@ def default_data_dir() -> Path:
 
 def read_env_file() -> None:
     """Set `HEADRACE_DATA_DIR` from the `.env` file, unless the environment has it."""
-    if os.environ.get(VARIABLE) or not Path(".env").is_file():
+    if os.environ.get(VARIABLE):
         return
     try:
         value = dotenv_values(".env").get(VARIABLE)

@@ -1,5 +1,6 @@
 """The log of a process since its last start, in a file that also contains earlier runs."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -45,7 +46,7 @@ class RunLog:
         of level ERROR or higher.
         """
         lines = [
-            line.strip()
+            _as_text(line.strip())
             for line in self.lines()
             if line.strip() and not line.startswith((" ", "\t", "Traceback"))
         ]
@@ -55,3 +56,13 @@ class RunLog:
         if _ENTRY.match(reason):
             reason = next((line for line in reversed(lines) if _ERROR.search(line)), "")
         return reason if len(reason) <= _MAX_LENGTH else f"{reason[:_MAX_LENGTH]} …"
+
+
+def _as_text(line: str) -> str:
+    """Return an entry in JSON as one in the text format, and any other line as it is."""
+    if not line.startswith("{"):
+        return line
+    try:
+        return "{time} {level} {logger}: {message}".format_map(json.loads(line))
+    except (ValueError, KeyError, TypeError):
+        return line

@@ -32,7 +32,10 @@ class Loaded(NamedTuple):
 
 
 def load(data_dir: Path) -> SavedOptions:
-    """Return the saved options of a data directory. Raises UserError if the file is invalid."""
+    """Return the saved options of a data directory.
+
+    Raises UserError if the file is invalid, OSError if it cannot be read.
+    """
     path = data_dir / FILE_NAME
     try:
         return msgspec.json.decode(path.read_bytes(), type=SavedOptions)
@@ -42,8 +45,6 @@ def load(data_dir: Path) -> SavedOptions:
         raise UserError(
             f"The data directory {data_dir} cannot be used: it, or a part of its path, is a file"
         ) from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} cannot be read ({error}): delete it, then run `headrace up` with --kafka and "

@@ -1,11 +1,14 @@
 """The services of sites and subscriptions, for commands: their errors are raised as UserError."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeVar
 
-from headrace.admin.database import check_exists
+from sqlalchemy import select
+
+from headrace.admin.database import check_exists, run_once
+from headrace.admin.topics import check_reachable
 from headrace.errors import UserError
 from headrace.local.data_dir import local_settings
 from schemas.settings import Settings
@@ -14,6 +17,7 @@ from sinks.delivery.service import NotFound, Subscriptions, open_subscriptions
 from sinks.delivery.subscription_spec import Invalid
 from sinks.sites.service import SiteService, open_all
 from sinks.sql.errors import ReadTimeout
+from sinks.sql.tables import SiteRow, table_of
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -41,18 +45,22 @@ async def _use(
 ) -> T:
     settings = local_settings(data_dir)
     check_exists(settings.database)
-    with _user_errors(missing):
+    try:
         async with open_service(settings) as service:
             return await work(service)
-
-
-@contextmanager
-def _user_errors(missing: str) -> Iterator[None]:
-    try:
-        yield
     except NotFound:
         raise UserError(missing) from None
-    except (Invalid, Unavailable) as error:
+    except Invalid as error:
         raise UserError(str(error)) from error
     except ReadTimeout as error:
         raise UserError("The database did not answer in time; try again") from error
+    except Unavailable as error:
+        await _explain(settings)
+        raise UserError(str(error)) from error
+
+
+async def _explain(settings: Settings) -> None:
+    """Raise UserError, in the words of all commands, if the database or Kafka cannot be used."""
+    sites = select(table_of(SiteRow)).limit(1)
+    await run_once(settings.database, lambda connection: connection.execute(sites).first())
+    await check_reachable(settings.kafka)

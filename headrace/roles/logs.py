@@ -14,6 +14,8 @@ from typing import Any
 from schemas.log_context import POSITION, TRACE
 from schemas.observation_settings import LogSettings
 
+_log = logging.getLogger(__name__)
+
 #: Libraries, and the module of our Faust app, under whose name Faust logs its lifecycle.
 _ONLY_WARNINGS = ("aiokafka", "alembic", "faust", "mode", "streams.engine.faust_app", "uvicorn")
 _OURS = ("headrace", "kafka_clients", "producer_api", "query_api", "schemas", "sinks", "streams")
@@ -69,6 +71,8 @@ def configure_logging(settings: LogSettings, role: str) -> None:
         handler.addFilter(RateLimitFilter())
         if settings.format == "json":
             handler.setFormatter(JsonFormatter(role))
+    if settings.format == "json":
+        logging.captureWarnings(capture=True)
     for library in _ONLY_WARNINGS:
         logging.getLogger(library).setLevel(max(logging.WARNING, level))
     # The first lookup of the coordinator always fails, and is retried.
@@ -77,6 +81,17 @@ def configure_logging(settings: LogSettings, role: str) -> None:
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
     # stamina logs neither what is retried nor why; the callers do.
     logging.getLogger("stamina").setLevel(logging.ERROR)
+
+
+def log_failure(message: str, error: Exception | None = None) -> bool:
+    """Log why this process ends, and return True, if its log is in JSON.
+
+    Without this, its last lines would be the only ones that are no entries.
+    """
+    if not any(isinstance(one.formatter, JsonFormatter) for one in logging.getLogger().handlers):
+        return False
+    _log.critical(message, exc_info=error)
+    return True
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """Encryption of the secrets of subscriptions, which have to be readable to sign deliveries.
 
 The keys are in a file outside the database (`HEADRACE_SECRETS__KEY_FILE`), one Fernet key per line.
-The first one encrypts; all of them decrypt. To rotate, insert a new first line and restart the role
-`sinks`, which encrypts all secrets with it; then remove the others.
+The first one encrypts; all of them decrypt. To rotate, insert a new first line and restart `query`,
+which encrypts new secrets, then `sinks`, which encrypts all existing ones; then remove the others.
 """
 
 from collections.abc import Sequence

@@ -70,9 +70,10 @@ def _check(connection: Connection) -> list[str]:
     head = ScriptDirectory.from_config(_config(connection)).get_current_head()
     outdated = []
     if current != head:
+        is_later = current is not None and not is_known(current)
         outdated.append(
             f"The database is at revision {current or 'none'}, this version of headrace at {head}: "
-            "run `headrace db upgrade`"
+            + ("install the later version" if is_later else "run `headrace db upgrade`")
         )
     return outdated + differences(connection)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,35 @@ def test_results_are_exact_with_more_partitions(
     )
     audited = _headrace(stack, "audit")
     assert audited.returncode == 0, audited.stdout
+
+
+def test_a_backup_of_more_partitions_is_restored_before_the_sinks_start(
+    make_stack: MakeStack, tmp_path: Path, seed: int
+) -> None:
+    """In another data directory, whose next start uses the partitions of the backup."""
+    stack = make_stack({"HEADRACE_IMPORT__SITES": SITE})
+    stream = clickstream.events(_AT_ONCE, seed=seed)
+    before = stream[: _AT_ONCE // 2]
+    _send(stack, before)
+    _wait_for(stack, before)
+    assert stack.stop() == 0
+    file = tmp_path / "a.tar.gz"
+    for command in (("repartition", "--partitions", "7"), ("backup", str(file))):
+        done = _headrace(stack, *command)
+        assert done.returncode == 0, done.stderr
+
+    other = Stack(tmp_path / "other", stack.settings)
+    restored = _headrace(other, "restore", str(file))
+    assert restored.returncode == 0, restored.stderr
+    try:
+        other.start()
+        _send(other, stream)  # the first half again: it must not count
+        _wait_for(other, stream)
+        audited = _headrace(other, "audit")
+        assert audited.returncode == 0, audited.stdout
+        assert other.stop() == 0
+    finally:
+        other.end()
 
 
 def _argv(stack: Stack, *command: str) -> list[str]:

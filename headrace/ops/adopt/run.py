@@ -28,6 +28,7 @@ from headrace.ops.adopt.start_positions import Start, find_starts
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from headrace.ops.erase.again import erase_again
+from headrace.ops.exclusive import exclusive
 from headrace.ops.rebuild.changelog import Changelog, send
 from headrace.ops.rebuild.cluster import STOPPED_TIMEOUT_SECONDS, Cluster, open_cluster
 from headrace.ops.rebuild.run import compute, durations_of, open_producer, sessions_of
@@ -96,9 +97,20 @@ async def adopt(
 
     `on_step` is called with each step, `on_rows` with the number of rows read. `force` adopts the
     cluster even if the database seems to belong to it, because a topic was deleted and recreated.
-    Raises `UserError` if workers are running, the number of partitions differs, or Kafka or the
-    database fails.
+    Raises `UserError` if workers or another such command are running, the number of partitions
+    differs, or Kafka or the database fails.
     """
+    async with exclusive(settings.database):
+        return await _adopt(settings, force=force, on_step=on_step, on_rows=on_rows)
+
+
+async def _adopt(
+    settings: Settings,
+    *,
+    force: bool,
+    on_step: Callable[[str], None],
+    on_rows: Callable[[int], None],
+) -> AdoptionResult:
     stored = await run_once(settings.database, read_offsets)
     settings = await topics.with_partitions(settings, stored.partitions)
     await create_topics(settings.kafka)

@@ -7,6 +7,7 @@
 | `topics.json` | `Topics`: configuration that is only in Kafka, read after the database |
 """
 
+import fcntl
 import gzip
 import io
 import os
@@ -127,14 +128,35 @@ def _open(file: Path) -> Iterator[tuple[tarfile.TarFile, gzip.GzipFile]]:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Create an empty folder that only its owner can read, and delete it at the end.
 
-    Deletes first what a killed command has left there.
+    Deletes first what a killed command has left there. Raises UserError while another command uses
+    the folder.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield folder
+        if not _lock(descriptor, folder):
+            raise UserError(
+                f"Another backup or restore uses {folder}: wait until it has ended, then run this "
+                "again"
+            )
+        try:
+            for left in folder.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> bool:
+    """Lock an open folder until it is closed; return False if another process has or had it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The other process may have deleted it before the lock.
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def sync(file: Path) -> None:

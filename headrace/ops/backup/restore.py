@@ -12,14 +12,16 @@ from pathlib import Path
 from sqlalchemy import Connection, select, text, update
 
 from headrace.admin.database import run_once, upgrade_database
-from headrace.admin.topics import create_topics
+from headrace.admin.topics import create_topics, describe_topics
 from headrace.errors import UserError
 from headrace.ops.adopt.run import AdoptionResult, adopt, check_stopped
 from headrace.ops.backup import postgres, sqlite
 from headrace.ops.backup.archive import Manifest, extract, new_folder
 from headrace.ops.backup.configuration import publish_topics, reconcile
 from headrace.ops.rebuild.cluster import open_cluster
+from schemas.plurals import counted
 from schemas.settings import DatabaseSettings, Settings
+from schemas.topics import EVENTS_RAW
 from sinks.delivery.secret_box import SecretBox, count_locked
 from sinks.sql.migrate import is_known
 from sinks.sql.sqlite import sqlite_path
@@ -61,6 +63,19 @@ def check(settings: Settings, manifest: Manifest) -> None:
         )
 
 
+def check_partitions(manifest: Manifest, existing: int | None) -> None:
+    """Raise `UserError` if the topics exist with another number of partitions than in a backup."""
+    if existing in (None, manifest.partitions):
+        return
+    more = f", then run `headrace repartition --partitions {existing}`"
+    raise UserError(
+        f"The backup is of topics with {counted(manifest.partitions, 'partition')}, but those of "
+        f"this Kafka cluster have {existing}. Restore it with an empty cluster, or in another "
+        f"--data-dir{more if manifest.partitions < (existing or 0) else ''}; events that only this "
+        "cluster has are not in it"
+    )
+
+
 async def has_events(database: DatabaseSettings) -> bool:
     """Return True if a database can be read and has events."""
     try:
@@ -85,6 +100,10 @@ async def restore(
     """
     kafka = settings.kafka.model_copy(update={"partitions": manifest.partitions})
     settings = settings.model_copy(update={"kafka": kafka})
+    topics = await describe_topics(kafka)
+    check_partitions(
+        manifest, next(state.partitions for state in topics if state.topic is EVENTS_RAW)
+    )
     await create_topics(kafka)
     async with open_cluster(settings, _FAILED) as cluster:
         await check_stopped(cluster)
@@ -94,17 +113,17 @@ async def restore(
     with new_folder(parent / ".headrace-restore") as folder:
         copy = folder / "database"
         on_step("extracting the backup")
-        topics = extract(file, manifest, copy)
+        extracted = extract(file, manifest, copy)
         revoked = await _revoked_tokens(database)
         if database.is_postgres:
-            await publish_topics(settings, topics)
+            await publish_topics(settings, extracted)
             on_step("replacing the tables")
             await _replace_tables(database, copy, manifest, revoked)
         else:
             sqlite.check_integrity(copy)
             upgrade_database(sqlite.settings_of(copy))
             await run_once(sqlite.settings_of(copy), partial(_prepare, revoked=revoked))
-            await publish_topics(settings, topics)
+            await publish_topics(settings, extracted)
             on_step("replacing the database")
             sqlite.replace(database, copy)
     on_step("restoring sites and subscriptions")

@@ -1,6 +1,8 @@
 """Copies of a SQLite database, and the replacement of a database by a copy."""
 
 import asyncio
+import errno
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +26,13 @@ async def dump(database: DatabaseSettings, copy: Path) -> Contents:
     The copy has no free pages, which could contain deleted rows.
     """
     check_exists(database)
-    await asyncio.to_thread(_copy, sqlite_path(database.url), copy)
+    source = sqlite_path(database.url)
+    try:
+        await asyncio.to_thread(_copy, source, copy)
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(copy.parent)) from error
+        raise UserError(f"The database {source} cannot be copied: {error}") from error
     return await run_once(settings_of(copy), read_contents)
 
 

@@ -37,7 +37,8 @@ class Start(NamedTuple):
                 "2026-05-01T12:00Z"
             ) from None
         time = time if time.tzinfo else time.replace(tzinfo=UTC)
-        return cls(time_ms=int(time.timestamp() * 1_000))
+        # Kafka rejects times before 1970.
+        return cls(time_ms=max(0, int(time.timestamp() * 1_000)))
 
 
 def find_topic(name: str) -> Topic:

@@ -119,7 +119,9 @@ class Cluster:
         """Return the partitions of a topic; raises `UserError` if it does not exist."""
         [found] = await self._admin.describe_topics([topic.name])
         if found["error_code"]:
-            raise UserError(f"There is no topic {topic.name}: nothing has been computed yet")
+            raise UserError(
+                f"There is no topic {topic.name}: run `headrace topics create`, or `headrace up`"
+            )
         return list(range(len(found["partitions"])))
 
     async def offset_ranges(

@@ -17,6 +17,7 @@ from headrace.admin.database import connected
 from headrace.ops.audit.run import rules_of
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
+from headrace.ops.exclusive import exclusive
 from headrace.ops.rebuild import plan as plans
 from headrace.ops.rebuild.changelog import Changelog, send
 from headrace.ops.rebuild.cluster import NextEvents, open_cluster
@@ -94,11 +95,14 @@ async def rebuild(
 ) -> RebuildResult:
     """Compute the target from `events` again. Idempotent.
 
-    `on_rows` is called with the number of rows read. Raises `UserError` if stream workers are
-    running, or the sinks lag behind.
+    `on_rows` is called with the number of rows read. Raises `UserError` if stream workers or
+    another such command are running, or the sinks lag behind.
     """
     failed = "What was rebuilt so far is correct; run this again for the rest"
-    async with open_cluster(settings, failed) as cluster:
+    async with exclusive(settings.database), open_cluster(settings, failed) as cluster:
+        # A producer would wait for a missing topic for ever, as in a cluster of an earlier version.
+        for topic in (SESSIONS, VISITS) if target.topic is SESSIONS else (target.topic,):
+            await cluster.partitions(topic)
         await cluster.check_stopped([STREAMS], _still_running)
         await cluster.check_stored(settings.database, target.topic)
         next_events = await cluster.next_events(target.input)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import msgspec
 import stamina
 from aiokafka import TopicPartition
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, insert, update
 
 from headrace.admin.database import run_once
 from headrace.errors import UserError
 from headrace.ops.adopt.offsets import StoredOffsets, read_offsets
+from headrace.ops.exclusive import exclusive
 from headrace.ops.rebuild.changelog import send
 from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import open_producer
@@ -74,9 +75,17 @@ async def repartition(
 ) -> RepartitionResult:
     """Add partitions to the topics, up to this number. Idempotent.
 
-    Raises `UserError` if roles are running, events are not processed yet, there are more
-    partitions already, the database belongs to another cluster, or Kafka or the database fails.
+    Raises `UserError` if roles or another such command are running, events are not processed yet,
+    there are more partitions already, the database belongs to another cluster, or Kafka or the
+    database fails.
     """
+    async with exclusive(settings.database):
+        return await _repartition(settings, partitions, on_step)
+
+
+async def _repartition(
+    settings: Settings, partitions: int, on_step: Callable[[str], None]
+) -> RepartitionResult:
     kafka = settings.kafka
     async with open_cluster(settings, "The topics are not ready; run this again") as cluster:
         await cluster.check_stopped((STREAMS, LIVE, SINKS), _still_running)
@@ -129,7 +138,7 @@ class _Repartitioning:
     @property
     def _raw(self) -> list[TopicPartition]:
         """The partitions of `events-raw` before the command."""
-        return [TopicPartition(EVENTS_RAW.name, number) for number in range(self._result.before)]
+        return [_raw_partition(number) for number in range(self._result.before)]
 
     async def check_drained(self, *, is_repeated: bool) -> None:
         """Raise `UserError` if `streams` or `sinks` have not processed all events.
@@ -179,9 +188,11 @@ class _Repartitioning:
             await grow(self._kafka, {EVENTS_RAW.name: total})
         async with open_producer(self._settings) as producer:
             await self._send_again(producer, starts)
+        cluster_id, epoch = await self._cluster.cluster_id(), self._result.epoch
+        offsets = dict.fromkeys(map(_raw_partition, range(total)), 0) | dict(starts)
         await run_once(
             self._settings.database,
-            lambda connection: _begin_epoch(connection, self._result.epoch, starts),
+            lambda connection: begin_epoch(connection, cluster_id, epoch, offsets),
         )
 
     async def _write_epoch(self, producer: BatchProducer, starts: Offsets) -> None:
@@ -229,14 +240,26 @@ async def _check_cluster(cluster: Cluster, stored: StoredOffsets) -> None:
         )
 
 
-def _begin_epoch(connection: Connection, epoch: int, starts: Offsets) -> None:
-    """Assign the database to the epoch; the sinks continue at its start in `events-raw`."""
+def begin_epoch(connection: Connection, cluster_id: str, epoch: int, offsets: Offsets) -> None:
+    """Assign the database to the epoch; the sinks continue at these offsets of `events-raw`.
+
+    New partitions get rows, too: a backup that is made before the sinks start has the number of
+    partitions from them.
+    """
     own = _OFFSETS.c.app == SINKS
-    changes = {"kafka_epoch": epoch, "updated_at": now_utc()}
+    changes = {"cluster_id": cluster_id, "kafka_epoch": epoch, "updated_at": now_utc()}
     connection.execute(update(_OFFSETS).where(own).values(changes))
-    for tp, offset in starts.items():
+    for tp, offset in offsets.items():
         here = (_OFFSETS.c.topic == tp.topic) & (_OFFSETS.c.partition == tp.partition)
-        connection.execute(update(_OFFSETS).where(own, here).values(next_offset=offset))
+        moved = connection.execute(update(_OFFSETS).where(own, here).values(next_offset=offset))
+        if not moved.rowcount:
+            key = {"app": SINKS, "topic": tp.topic, "partition": tp.partition}
+            row = {**key, **changes, "next_offset": offset}
+            connection.execute(insert(_OFFSETS).values(row))
+
+
+def _raw_partition(number: int) -> TopicPartition:
+    return TopicPartition(EVENTS_RAW.name, number)
 
 
 def _still_running(members: Mapping[str, int]) -> str:

@@ -29,7 +29,8 @@ async def collect_status(data_dir: Path) -> Status:
     except KafkaProblemError as error:
         status.problems.append(Problem(what=error.problem.message, do=error.problem.hint))
     except UserError as error:
-        status.problems.append(Problem(what=str(error), do="start it, then run this again"))
+        what, _, do = str(error).partition(". ")
+        status.problems.append(Problem(what=what, do=do or "start it, then run this again"))
     else:
         is_local = settings.kafka.bootstrap_servers == DataDir(data_dir).kafka_address
         status.roles = _with_processes(found.roles, data_dir) if is_local else found.roles

@@ -1,6 +1,6 @@
 """Find the problems in a status, and how to fix them. Pure functions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from headrace.ops.status.model import ConsumerProgress, Problem, Process, Role, Status
 from schemas.plurals import counted
@@ -25,6 +25,8 @@ def find_problems(status: Status) -> Iterator[Problem]:
     for process in status.processes:
         if process.role not in local:
             yield from _process_problems(process)
+    if "web" not in local:
+        yield from _api_problems(status.processes)
     idle = {role.name for role in status.roles if role.workers == 0}
     for consumer in status.consumers:
         if consumer.role not in idle:
@@ -58,6 +60,16 @@ def _process_problems(process: Process) -> Iterator[Problem]:
             what=f"{process.role} on {process.host} (process {process.pid}) is not ready: "
             f"{process.not_ready}",
             do="see its log",
+        )
+
+
+def _api_problems(processes: Sequence[Process]) -> Iterator[Problem]:
+    """Yield a problem if processes report themselves, but none that accepts events."""
+    reporting = {process.role for process in processes if process.silent_seconds is None}
+    if reporting and not reporting & {"api", "web"}:
+        yield Problem(
+            what="No process of the role api is running, so no events are accepted",
+            do="start `headrace api`, or `headrace up` on one machine",
         )
 
 

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 from alembic import command
+from sqlalchemy import text
 
+from headrace.admin.database import run_once, upgrade_database
+from headrace.errors import UserError
+from schemas.settings import DatabaseSettings
 from sinks.sql.migrate import check, upgrade
 from sinks.sql.tables import METADATA, VIEWS, EventRow, TokenRow
 from tests.contract.sinks import samples
@@ -198,3 +202,14 @@ def test_a_failed_migration_is_rolled_back(empty_url: str, monkeypatch: pytest.M
 
     assert check(empty_url)[0].startswith("The database is at revision none")
     assert "missing: table events" in check(empty_url)
+
+
+async def test_a_database_of_a_later_version_needs_that_version(database_url: str) -> None:
+    """It is not changed."""
+    database = DatabaseSettings(url=database_url)
+    later = text("UPDATE alembic_version SET version_num = '9999'")
+    await run_once(database, lambda connection: connection.execute(later))
+
+    with pytest.raises(UserError, match="the schema of a later version of headrace: install that"):
+        upgrade_database(database)
+    assert check(database_url)[0].endswith("install the later version")

@@ -73,6 +73,7 @@ def test_lists_are_of_a_site_and_limited(run: Run) -> None:
     assert limited.count("payment") == 2
     assert "Only the newest 2 are shown" in limited
     assert "There are no subscriptions" in run("alerts", "list", "--site", "other").stdout
+    assert run("alerts", "list", "--limit", str(2**63)).exit_code == 2
 
 
 def test_the_secret_is_encrypted_with_the_key_file_of_the_data_directory(

@@ -1,5 +1,6 @@
 """The archive of a backup."""
 
+import sqlite3
 import tarfile
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 
 from headrace.errors import UserError
+from headrace.ops.backup import sqlite
 from headrace.ops.backup.archive import (
     FORMAT,
     Manifest,
@@ -16,7 +18,7 @@ from headrace.ops.backup.archive import (
     read_manifest,
     write_archive,
 )
-from headrace.ops.backup.restore import check
+from headrace.ops.backup.restore import check, check_partitions
 from schemas.records import BlockedId
 from schemas.settings import DatabaseSettings, Settings
 
@@ -128,6 +130,20 @@ def test_a_backup_that_does_not_fit_is_rejected(change: dict[str, str], message:
         check(settings, msgspec.structs.replace(MANIFEST, **change))
 
 
+@pytest.mark.parametrize(
+    ("existing", "advice"), [(6, "then run `headrace repartition --partitions 6`"), (2, "")]
+)
+def test_a_backup_of_other_partitions_needs_another_cluster(existing: int, advice: str) -> None:
+    """Sessions would be split. Kafka cannot remove partitions."""
+    for same in (None, MANIFEST.partitions):
+        check_partitions(MANIFEST, same)
+
+    with pytest.raises(UserError, match=r"4 partitions, .* have \d\. Restore it with") as raised:
+        check_partitions(MANIFEST, existing)
+    assert ("headrace repartition" in str(raised.value)) == bool(advice)
+    assert advice in str(raised.value)
+
+
 def test_a_folder_of_a_killed_command_is_emptied(tmp_path: Path) -> None:
     """And deleted at the end."""
     (tmp_path / "new").mkdir()
@@ -136,3 +152,37 @@ def test_a_folder_of_a_killed_command_is_emptied(tmp_path: Path) -> None:
     with new_folder(tmp_path / "new") as folder:
         assert list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_has_one_user(tmp_path: Path) -> None:
+    """A second backup to the same file would delete what the first one copies."""
+    with new_folder(tmp_path / "new") as folder:
+        (folder / "database").touch()
+        with pytest.raises(UserError, match="Another backup or restore uses"), new_folder(folder):
+            pass
+        assert (folder / "database").exists()
+    with new_folder(tmp_path / "new"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(sqlite3.SQLITE_CORRUPT, "cannot be copied: .*malformed"), (sqlite3.SQLITE_FULL, "No space")],
+)
+async def test_a_database_that_cannot_be_copied_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str
+) -> None:
+    """A full disk is that of the copy."""
+    (tmp_path / "headrace.db").touch()
+
+    def fail(*_: object) -> None:
+        error = sqlite3.OperationalError("database disk image is malformed")
+        error.sqlite_errorcode = code
+        raise error
+
+    monkeypatch.setattr(sqlite, "_copy", fail)
+    with pytest.raises((UserError, OSError), match=message) as raised:
+        await sqlite.dump(
+            sqlite.settings_of(tmp_path / "headrace.db"), tmp_path / "new" / "database"
+        )
+    assert getattr(raised.value, "filename", str(tmp_path / "new")) == str(tmp_path / "new")

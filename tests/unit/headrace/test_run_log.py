@@ -44,6 +44,11 @@ def test_a_missing_log_has_no_reason(tmp_path: Path) -> None:
         (_ERROR + _INFO, "2026-11-29 15:00:01,001 ERROR    sinks.app: no such table"),
         (_INFO, ""),
         (
+            '{"time": "2026-11-29T15:00:01Z", "level": "ERROR", "logger": "a", "message": "b"}\n',
+            "2026-11-29T15:00:01Z ERROR a: b",
+        ),
+        ('{"level": "INFO"}\n', '{"level": "INFO"}'),
+        (
             'Traceback (most recent call last):\n  File "x.py", line 1\n    x\nValueError: bad\n',
             "ValueError: bad",
         ),

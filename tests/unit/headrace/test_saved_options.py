@@ -6,7 +6,7 @@ import pytest
 
 from headrace.errors import UserError
 from headrace.local import saved_options
-from headrace.local.data_dir import database_settings, local_settings
+from headrace.local.data_dir import database_settings, local_settings, save_partitions
 from headrace.local.options import UpOptions, UpSettings, up_settings
 from headrace.local.saved_options import SavedOptions
 
@@ -112,3 +112,17 @@ def test_a_file_in_place_of_the_data_directory_is_named(tmp_path: Path, name: st
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=f"data directory .*{name} cannot be used: .* is a file"):
         local_settings(tmp_path / name)
+
+
+def test_the_partitions_of_restored_topics_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the next start would reject them; not those of another cluster."""
+    save_partitions(tmp_path, 6)
+    assert _start(tmp_path).settings.kafka.partitions == 6
+
+    save_partitions(tmp_path / "none", 7)
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", _KAFKA)
+    save_partitions(tmp_path, 8)
+    assert saved_options.load(tmp_path) == SavedOptions(partitions=6)
+    assert not (tmp_path / "none").exists()

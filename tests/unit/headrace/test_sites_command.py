@@ -1,13 +1,19 @@
 """`headrace sites` and `headrace keys`, with a topic in memory."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from headrace.cli.main import app
 from headrace.errors import UserError
 from producer_api.tracker.scripts import NAMES, load
 from schemas.records import Site
+from sinks.delivery.publisher import PublishConfiguration, Unavailable
 from sinks.sites import service
+from sinks.sql.sqlite import create_file
 from tests.unit.headrace.commands import Run, command_runner, replace_topic
 
 
@@ -101,3 +107,47 @@ def test_mistakes_are_explained(run: Run, arguments: tuple[str, ...], message: s
     assert result.exit_code
     assert isinstance(result.exception, UserError)
     assert message in str(result.exception)
+
+
+@pytest.mark.parametrize("command", [("sites", "list"), ("alerts", "list")])
+def test_a_database_without_tables_is_set_up_by_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """Trying again would not help."""
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    create_file(tmp_path / "headrace.db")
+
+    result = CliRunner().invoke(app, [*command, "--data-dir", str(tmp_path)])
+
+    assert isinstance(result.exception, UserError)
+    assert "is not set up: run `headrace db upgrade`" in str(result.exception)
+
+
+def test_a_kafka_that_does_not_respond_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by all other commands."""
+    run = command_runner(monkeypatch, tmp_path)
+
+    @asynccontextmanager
+    async def open_publisher(*_: object) -> AsyncIterator[PublishConfiguration]:
+        async def publish(*_: object) -> None:
+            raise Unavailable("Kafka did not confirm a record in time; try again")
+
+        yield publish
+
+    monkeypatch.setattr(service, "open_publisher", open_publisher)
+
+    result = run("sites", "add", "shop")
+
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception).startswith("No Kafka broker responds at 127.0.0.1:1. Start one")
+
+
+def test_a_removal_that_is_not_confirmed_says_how(run: Run) -> None:
+    """Scripts have no terminal."""
+    run("sites", "add", "shop")
+
+    result = run("sites", "remove", "shop")
+
+    assert str(result.exception) == "Nothing was deleted: confirm with y, or use --yes"

@@ -80,6 +80,28 @@ def test_a_process_that_is_not_ready_is_a_problem_with_its_host() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("beats", "is_problem"),
+    [
+        ([heartbeat("sinks", "a"), heartbeat("query", "a")], True),
+        ([heartbeat("sinks", "a"), heartbeat("api", "b", age=45)], True),
+        ([heartbeat("sinks", "a"), heartbeat("api", "b")], False),
+        ([heartbeat("sinks", "a"), heartbeat("web", "a")], False),
+        ([heartbeat("api", "b", age=45)], False),
+        ([], False),
+    ],
+)
+def test_a_cluster_without_an_api_process_accepts_no_events(
+    beats: list[Heartbeat], is_problem: bool
+) -> None:
+    """`api` has no consumer group. Without any process, other roles are the problem."""
+    problems = list(find_problems(Status(processes=processes_of(beats, NOW))))
+
+    assert [problem.what for problem in problems] == [
+        "No process of the role api is running, so no events are accepted"
+    ] * is_problem
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_watch_updates_until_ctrl_c(as_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Problems are no reason to exit with 1; with `--json`, each status is one line."""

@@ -51,6 +51,7 @@ def test_minimal_is_not_proposed_twice() -> None:
         ("0", Start(offset=0)),
         ("2026-05-01T12:00Z", Start(time_ms=1_777_636_800_000)),
         ("2026-05-01T14:00+02:00", Start(time_ms=1_777_636_800_000)),
+        ("1960-01-01", Start(time_ms=0)),
         ("2026-05-01 12:00", Start(time_ms=1_777_636_800_000)),
     ],
 )

@@ -10,6 +10,7 @@ from aiokafka.errors import (
     NotLeaderForPartitionError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,8 @@ topics = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.base_n
         (GroupAuthorizationFailedError("g"), Cause.ACCESS, "READ on the consumer group g:"),
         (ClusterAuthorizationFailedError(), Cause.ACCESS, "the request on the cluster:"),
         (SaslAuthenticationFailed("no such user"), Cause.LOGIN, r"the login \(no such user\)"),
+        # aiokafka names the connection instead of the error.
+        (UnsupportedSaslMechanismError(object()), Cause.LOGIN, r"\(UnsupportedSaslMechanism"),
         (MessageSizeTooLargeError(), Cause.SIZE, "records of sessions as too large"),
         (ssl.SSLError(1, "alert"), Cause.LOGIN, "rejects the TLS connection"),
     ],
