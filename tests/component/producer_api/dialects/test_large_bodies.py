@@ -139,13 +139,17 @@ async def test_large_bodies_get_the_response_of_small_ones(
     assert outcomes[0] == outcomes[1]
 
 
+#: In no other object of the process.
+_MARKER = "a marker of this test"
+
+
 @pytest.mark.parametrize("count", [1, 2, 500])
 async def test_events_are_not_kept_until_kafka_has_them(fake: FakeKafka, count: int) -> None:
     """Only their ids: the decoded values take many times the memory of the body."""
     page = {
         "type": "page",
         "anonymousId": "a",
-        "properties": {"marker": [[1], {"text": NOISE[:99]}]},
+        "properties": {_MARKER: [[1], {"text": NOISE[:99]}]},
     }
     body = json.dumps({"writeKey": "shop", "batch": [page] * count}).encode()
     app = WithFastPath(await started(fake))
@@ -154,7 +158,7 @@ async def test_events_are_not_kept_until_kafka_has_them(fake: FakeKafka, count: 
         await client.send(head(length=len(body)).replace(b"/api/event", b"/v1/batch") + body)
         await eventually_async(lambda: fake.batches, within_seconds=15, what="they are in flight")
         gc.collect()
-        marked = [one for one in gc.get_objects() if type(one) is dict and "marker" in one]
+        marked = [one for one in gc.get_objects() if type(one) is dict and _MARKER in one]
         kept = len(marked) - 1  # ours
         del marked
 
