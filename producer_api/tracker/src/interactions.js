@@ -24,7 +24,9 @@ export const interactions = (track, listen, domains) => {
   const click = (/** @type {MouseEvent} */ event) => {
     const find = (/** @type {string} */ selector) =>
       /** @type {any} */ (
-        event.composedPath().find((node) => node instanceof Element && node.matches(selector))
+        event
+          .composedPath()
+          .find((/** @type {any} */ node) => node.nodeType === 1 && node.matches(selector))
       );
     const marked = find("[data-hr-event]:not(form)");
     const link = find(":any-link");

@@ -46,9 +46,7 @@ export const flat = (given) => {
 const toJson = (_, value) =>
   typeof value === "bigint"
     ? `${value}`
-    : value && value.toWellFormed
-      ? value.toWellFormed()
-      : value;
+    : (value && value.toWellFormed && value.toWellFormed()) || value;
 
 /**
  * Track a site on this page. `script.js`, which has no plugins, is built without what is labelled
@@ -138,7 +136,7 @@ export const create = (given, plugins = []) => {
       viewport_width: innerWidth,
       viewport_height: innerHeight,
     };
-    begun.title = begun.title || page.title;
+    begun.title ||= page.title;
     queue.add(begun);
     pending = 0;
   };
