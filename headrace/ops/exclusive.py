@@ -55,7 +55,7 @@ async def _lock_sqlite(database: DatabaseSettings) -> AsyncIterator[bool]:
 
 @asynccontextmanager
 async def _lock_postgres(database: DatabaseSettings) -> AsyncIterator[bool]:
-    """Hold an advisory lock in a transaction of its own, which also works through a pooler."""
+    """Hold an advisory lock in a separate transaction, which also works through a pooler."""
     loop, released = asyncio.get_running_loop(), threading.Event()
     locked: asyncio.Future[bool] = loop.create_future()
 

@@ -91,9 +91,10 @@ def _split_json(body: bytes) -> list[bytes]:
 
 
 def _reject_not_a_batch(body: bytes) -> Rejected:
-    if _has_objects_in_lines(body):
-        return Rejected(RejectReason.INVALID_JSON, sentence=_LINES)
-    content = read_json(body)
+    try:
+        content = read_json(body)
+    except Rejected as rejected:
+        return _with_hint(body, rejected)
     kind = "an object without such events" if isinstance(content, dict) else kind_of(content)
     return Rejected(RejectReason.NOT_A_BATCH, kind=kind)
 
@@ -102,15 +103,17 @@ def _split_invalid(body: bytes, detail: str) -> list[bytes]:
     """Split a batch that is not valid JSON, so that only its invalid events are rejected."""
     events = split_leniently(body, MAX_EVENTS + 1)
     if events is None:
-        if _has_objects_in_lines(body):
-            raise Rejected(RejectReason.INVALID_JSON, sentence=_LINES)
-        raise explain_invalid(body, detail)
+        raise _with_hint(body, explain_invalid(body, detail))
     return events
 
 
-def _has_objects_in_lines(body: bytes) -> bool:
+def _with_hint(body: bytes, rejected: Rejected) -> Rejected:
+    """Return the rejection of invalid JSON; name the content type if it has an object per line."""
     (line, _, rest) = body.strip().partition(b"\n")
+    if not rest.lstrip().startswith(b"{"):
+        return rejected
     try:
-        return isinstance(read_json(line), dict) and rest.lstrip().startswith(b"{")
+        is_object = isinstance(read_json(line), dict)
     except Rejected:
-        return False
+        is_object = False
+    return Rejected(RejectReason.INVALID_JSON, sentence=_LINES) if is_object else rejected

@@ -96,6 +96,7 @@ class Api:
         self._keeps_salts = False
         self._background: list[Background] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._starting: asyncio.Task[None] | None = None
 
     def keep_salts(self, loaded: Callable[[], Awaitable[None]]) -> None:
         """Create and delete salts in the background; `loaded` is that of `keep_salts`."""
@@ -119,16 +120,27 @@ class Api:
 
     async def _wait_for_start(self) -> None:
         """Return when events can be accepted, when Kafka cannot be reached, or to stop."""
-        while not self.intake.is_draining and (  # noqa: ASYNC110 - four conditions, once
-            self._connection.is_connecting
-            or (self._connection.problem is None and self._loading_problem)
-        ):
-            await asyncio.sleep(_POLL_SECONDS)
+        if self._may_start and (self._starting is None or self._starting.done()):
+            self._starting = asyncio.create_task(self._poll_start())
+        if self._starting is not None:
+            await asyncio.wait([self._starting])  # one task for all requests that wait
         self.intake.is_starting = self.problem is not None
+
+    async def _poll_start(self) -> None:
+        while self._may_start:  # noqa: ASYNC110 - four conditions, once
+            await asyncio.sleep(_POLL_SECONDS)
+
+    @property
+    def _may_start(self) -> bool:
+        """Whether the role is not ready, but may soon be."""
+        if self.intake.is_draining:
+            return False
+        is_connected = self._connection.problem is None
+        return self._connection.is_connecting or (is_connected and bool(self._loading_problem))
 
     async def stop(self) -> None:
         """Flush queued records and close the connection, within a time limit."""
-        for task in self._tasks:
+        for task in (*self._tasks, *filter(None, [self._starting])):
             task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):

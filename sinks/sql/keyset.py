@@ -37,5 +37,5 @@ def indexed_by(connection: Connection, table: Table, index: str) -> FromClause:
     """
     if connection.dialect.name != "sqlite":
         return table
-    indexed = text(f"SELECT * FROM {table.name} INDEXED BY {index}")  # noqa: S608 - names of ours
+    indexed = text(f"SELECT * FROM {table.name} INDEXED BY {index}")  # noqa: S608 - no input
     return indexed.columns(*table.c).subquery(table.name)

@@ -56,6 +56,12 @@ class _Stuck:
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
 
+def new_producer() -> ReconnectingProducer:
+    """Return a producer that is not started."""
+    kafka_settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    return ReconnectingProducer(kafka_settings, "events-raw", deadline_seconds=4)
+
+
 async def test_a_producer_whose_client_is_stuck_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -68,9 +74,7 @@ async def test_a_producer_whose_client_is_stuck_is_replaced(
 
     monkeypatch.setattr(kafka, "make_producer", make)
     monkeypatch.setattr(kafka, "_STALE_SECONDS", 0.01)
-    producer = ReconnectingProducer(
-        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
-    )
+    producer = new_producer()
     producer.start(lambda _: None)
     try:
         await eventually_async(
@@ -87,9 +91,7 @@ async def test_a_request_can_create_a_batch_as_soon_as_the_intake_opens(
     """Requests that wait for the start do so at once."""
     batches: list[object] = []
     monkeypatch.setattr(kafka, "make_producer", lambda *_, **__: _Stuck())
-    producer = ReconnectingProducer(
-        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
-    )
+    producer = new_producer()
     producer.start(lambda _: batches.append(producer.create_batch()))
     try:
         await eventually_async(lambda: batches, within_seconds=10, what="a batch is created")
@@ -101,9 +103,7 @@ async def test_a_batch_of_a_stuck_client_is_sent_again(monkeypatch: pytest.Monke
     """Otherwise its partition would wait for ever."""
     monkeypatch.setattr(kafka, "make_producer", lambda *_, **__: _Stuck())
     monkeypatch.setattr(kafka, "_STALE_SECONDS", 0.01)
-    producer = ReconnectingProducer(
-        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
-    )
+    producer = new_producer()
     producer.start(lambda _: None)
     try:
         await producer.ready()
@@ -120,9 +120,7 @@ async def test_batches_of_a_producer_that_failed_are_sent_again(
     failed = _Stuck()
     failed.send_batch = AsyncMock(side_effect=KafkaError("Unexpected error"))  # type: ignore[method-assign]
     monkeypatch.setattr(kafka, "make_producer", lambda *_, **__: failed)
-    producer = ReconnectingProducer(
-        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
-    )
+    producer = new_producer()
     producer.start(lambda _: None)
     try:
         await producer.ready()
@@ -140,9 +138,7 @@ async def test_an_unexpected_error_does_not_end_the_attempts_to_connect(
     broken.start = AsyncMock(side_effect=AssertionError)  # type: ignore[method-assign]
     producers = [_Stuck(), broken]
     monkeypatch.setattr(kafka, "make_producer", lambda *_, **__: producers.pop())
-    producer = ReconnectingProducer(
-        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
-    )
+    producer = new_producer()
     producer.start(lambda _: None)
     try:
         await asyncio.wait_for(producer.ready(), 10)

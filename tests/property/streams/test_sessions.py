@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from schemas.headers import Source
 from schemas.records import FlatVisit, RawEvent, SessionState, Utm
 from sinks.rows import flat_visit_of, session_rows
 from sinks.sql.tables import SessionRow, table_of
@@ -26,6 +27,9 @@ from tests.unit.streams.samples import (
     event,
     source,
 )
+
+#: An event, the key of an erased session, or None for punctuation; and its source.
+Entry = tuple[RawEvent | bytes | None, Source]
 
 COLUMNS = table_of(SessionRow).columns.keys()
 TYPES = ("pageview", "pageview", "pageleave", "web_vitals", "custom_event", "error", "payment")
@@ -78,7 +82,7 @@ def events(draw: st.DrawFn, types: Sequence[str] = TYPES) -> Callable[[int], Raw
 
 
 def sessionize(
-    log: Sequence[Logged],
+    log: Sequence[Entry],
     plan: Sequence[Step],
     states: FakeStates[SessionState] | None = None,
     limit: int = MAX_STATES,
@@ -87,17 +91,19 @@ def sessionize(
     """Process the log as the agent does, and return its table. Append flat visits to `sent`."""
     states = states or FakeStates(SessionState)
 
-    def take_over() -> Callable[[Sequence[Logged]], None]:
+    def take_over() -> Callable[[Sequence[Entry]], None]:
         stored = states.recovered()
         aggregator = SessionAggregator(states, RULES)
         for key, state in stored.items():
             aggregator.restore(key, state)
 
-        def process(batch: Sequence[Logged]) -> None:
+        def process(batch: Sequence[Entry]) -> None:
             aggregator.evict(limit)
             for happened, src in batch:
                 aggregator.advance(src)
-                if happened is not None:
+                if isinstance(happened, bytes):
+                    aggregator.erase(happened, src)
+                elif happened is not None:
                     aggregator.add(happened, src)
             flat_visits = list(aggregator.flush())
             if sent is not None:
@@ -110,9 +116,19 @@ def sessionize(
 
 
 def rows_of(states: FakeStates[SessionState]) -> dict[str, dict[str, Any]]:
-    """Return the rows that the sink keeps: the highest revision of each visit."""
+    """Return the rows that the sink keeps: the highest revision of each visit.
+
+    A state without visits deletes the rows of its session.
+    """
     rows: dict[str, dict[str, Any]] = {}
     for _, state in states.published:
+        if not state.visits:
+            erased = (state.site_id, state.session_id)
+            rows = {
+                name: row
+                for name, row in rows.items()
+                if (row["site_id"], row["session_id"]) != erased
+            }
         for values in session_rows(state):
             row = dict(zip(COLUMNS, values, strict=True))
             if row["visit_id"] not in rows or rows[row["visit_id"]]["revision"] < row["revision"]:

@@ -107,7 +107,7 @@ def test_a_site_can_count_bots() -> None:
 
 @pytest.mark.parametrize("user_agent", LIBRARIES)
 def test_http_libraries_are_recognized(user_agent: str) -> None:
-    """By the beginning of their user agents, so that back ends get no visitor of their own."""
+    """By the beginning of their user agents, so that no visitor is derived from back ends."""
     assert read_user_agent(user_agent).is_library
 
 
